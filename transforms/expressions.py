@@ -275,7 +275,10 @@ def evaluate(rows: pa.Table, name: str, sql: str) -> tuple[pa.ChunkedArray, dict
         faults = left_faults | {middle + row: fault for row, fault in right_faults.items()}
         return pa.chunked_array([*left.chunks, *right.chunks], type=left.type), faults
     except duckdb.Error as error:
-        raise SpecError(f"Expression {sql!r} of column {name}: {_first_line(error)}") from error
+        raise SpecError(
+            f"Expression {sql!r} of column {name}: {_first_line(error)}",
+            fix="correct the SQL: DuckDB's, over the source's columns.",
+        ) from error
 
 
 def as_json(rows: pa.Table) -> pa.ChunkedArray:

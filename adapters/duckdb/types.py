@@ -267,7 +267,10 @@ def as_travel_array(values: pa.Array | pa.ChunkedArray, shape: ColumnShape) -> p
     try:
         return values.cast(shape.type)
     except pa.ArrowInvalid as error:
-        raise SynclineError(f"Column {shape.name}: {shape.native} does not fit {shape.type}: {error}") from error
+        raise SynclineError(
+            f"Column {shape.name}: {shape.native} does not fit {shape.type}: {error}.",
+            fix="cast it in a view, and name that.",
+        ) from error
 
 
 def text_of(statement: sa.ClauseElement) -> str:

@@ -128,7 +128,10 @@ class Reading:
         elif event.kind == INCIDENT:
             self._unseen(found)
         elif event.kind in FORWARD:
-            raise SynclineError(f"The log has an event of the kind {event.kind}, which is none of MariaDB's.")
+            raise SynclineError(
+                f"The log has an event of the kind {event.kind}, which is none of MariaDB's.",
+                fix="follow by triggers, which `follow:` of the spec says.",
+            )
 
     def _query(self, event: Event, found: Found) -> None:
         schema, text = statement(event)

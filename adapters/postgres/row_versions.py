@@ -30,7 +30,7 @@ def position(state: str) -> int:
     """See `RowVersions.position`. In: `pg_current_snapshot()` as text."""
     oldest, _, rest = state.partition(":")
     if not (oldest.isdecimal() and rest):
-        raise SynclineError(f"{state!r} is no state of PostgreSQL that a plan has read.")
+        raise SynclineError(f"{state!r} is no state of PostgreSQL that a plan has read.", fix="plan again.")
     return int(oldest)
 
 

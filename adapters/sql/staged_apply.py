@@ -143,7 +143,10 @@ class KnownShapes:
         shape = self.of(relation)
         missing = [name for name in names if shape.column(name) is None]
         if missing:
-            raise SpecError(f"{relation} has no column {missing[0]!r}; it has {', '.join(shape.names)}.")
+            raise SpecError(
+                f"{relation} has no column {missing[0]!r}; it has {', '.join(shape.names)}.",
+                fix="plan again: the table is another one now.",
+            )
         by_name = {each.name: each for each in shape.columns}
         return [by_name[name] for name in names]
 

@@ -129,7 +129,10 @@ class SqliteLog:
                 last = _last(connection, log)
                 after = at.get(log, last)
                 if after > last:
-                    raise FeedLost(f"{self.url}: the log of {each.table} is an older one than was read.")
+                    raise FeedLost(
+                        f"{self.url}: the log of {each.table} is an older one than was read.",
+                        fix="run sync again: it compares both sides first.",
+                    )
                 to[log] = _place(connection, log, after, share) or last
                 more = more or to[log] < last
                 left = max(0, left - (to[log] - after))

@@ -95,7 +95,10 @@ class Store:
             except FileNotFoundError:
                 return None
             except (OSError, ValueError) as error:
-                raise PlanError(f"The evidence of run {known} in {self.root} cannot be read: {error}.") from error
+                raise PlanError(
+                    f"The evidence of run {known} in {self.root} cannot be read: {error}.",
+                    fix="give this user the right to read it, or take a run that is whole.",
+                ) from error
             return found if isinstance(found, dict) and found.get("migration") == migration else None
         return None
 
@@ -128,5 +131,8 @@ class Store:
 
 def _one_name(text: str) -> str:
     if not re.fullmatch(r"[\w][\w.~@-]*", text):
-        raise PlanError(f"{text!r} is no name of a run or migration: those have letters, digits, _ . and - only.")
+        raise PlanError(
+            f"{text!r} is no name of a run or migration: those have letters, digits, _ . and - only.",
+            fix="take one of `syncline history`.",
+        )
     return text

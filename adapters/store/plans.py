@@ -190,7 +190,9 @@ class Plan:
             what, fix = f"{folder} holds no finished plan.", "name the folder that `plan` printed."
             raise PlanError(what, fix=fix, path=str(folder)) from error
         except OSError as error:
-            raise PlanError(f"{path} cannot be read: {error.strerror}.") from error
+            raise PlanError(
+                f"{path} cannot be read: {error.strerror}.", fix="give this user the right to read it."
+            ) from error
         except json.JSONDecodeError as error:
             raise changed(path, f"line {error.lineno}, column {error.colno}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -272,7 +272,10 @@ class ColumnBinder:
             known = {name: self._own(name) for name in (*lookup.matched, lookup.take) if name in self.given}
         elif planned is not None:
             if planned not in self._planned:
-                raise SpecError(f"{planned} has problems of its own, so it cannot be looked into.")
+                raise SpecError(
+                    f"{planned} has problems of its own, so it cannot be looked into.",
+                    fix=f"mend those of {planned} first.",
+                )
             shape, images = self._planned[planned]
             table, known = shape.name, {c.name: c for c in shape.columns if c.name in images}
         else:
@@ -320,7 +323,10 @@ class ColumnBinder:
         except _Circle:
             raise
         except SpecError as error:
-            raise SpecError(f"lookup: {name} has problems of its own, so nothing can be matched by it.") from error
+            raise SpecError(
+                f"lookup: {name} has problems of its own, so nothing can be matched by it.",
+                fix=f"mend those of {name} first.",
+            ) from error
 
     def _cast(self, wanted: CastSpec, kind: pa.DataType | None, origin: Origin) -> casts.Cast:
         target, meaning = parse_type(wanted.type)

@@ -145,7 +145,9 @@ def _in_prefect(start: Callable[[], Any], migration: str, request: Request | Non
         raise
     except FailedRun as error:
         if handed.outcome is None:
-            raise SynclineError(f"The Prefect run failed: {error}") from error
+            raise SynclineError(
+                f"The Prefect run failed: {error}", fix="look at it in the Prefect UI, or run with --direct."
+            ) from error
     except Exception as error:
         if not _is_prefects(error):
             raise

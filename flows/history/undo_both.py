@@ -44,7 +44,10 @@ def taken_by_side(
         last = one_with(ledger, spec, version_of(ledger, spec, version))[-1].version if version else 0
         taken = versions_after(ledger, spec, last)
         if not taken:
-            raise SpecError(f"Version {version} is the newest of {spec.name}: there is nothing after it to take back.")
+            raise SpecError(
+                f"Version {version} is the newest of {spec.name}: there is nothing after it to take back.",
+                fix="name an earlier one of `syncline history`.",
+            )
     else:
         one = version_of(ledger, spec, version)
         twin = None if one.synchronized_with is None else version_of(ledger, spec, one.synchronized_with)

@@ -46,7 +46,10 @@ def of_trees(spec: Spec, target: Target, snapshot: Snapshot, undone: Undone, tre
     for root in trees.roots:
         by_table.setdefault(str(target.named(table_of(spec, root.table, undone.versions))), []).append(root)
     if gone := [name for name in by_table if name not in shapes]:
-        raise PlanError(f"{gone[0]} is no longer there, and no tree begins in it. Nothing was written.")
+        raise PlanError(
+            f"{gone[0]} is no longer there, and no tree begins in it. Nothing was written.",
+            fix="name a row of a table that is there, or undo without --tree.",
+        )
     reached = (below(links, by_table) & above(links, written)) | by_table.keys()
     links = tuple(link for link in links if {link.child, link.parent} <= reached)
     changes = {

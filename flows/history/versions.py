@@ -182,7 +182,9 @@ def version_of(ledger: Ledger, spec: Spec, number: int) -> Version:
     if found is None:
         known = [version.version for version in ledger.versions(spec.name)]
         there = f"It has 1 to {max(known)}" if known else "It has none yet"
-        raise SpecError(f"{spec.name} has no version {number}. {there}; `syncline history` lists them.")
+        raise SpecError(
+            f"{spec.name} has no version {number}. {there}.", fix="name one of those that `syncline history` lists."
+        )
     return found
 
 

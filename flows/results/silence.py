@@ -11,7 +11,8 @@ from typing import Final
 
 FIRST: Final = 0.5  # seconds until the first line on a terminal: importing what a command needs takes as long
 EVERY: Final = 2.0  # seconds of silence, until the next one
-RAREST: Final = 60.0  # in a pipe or a log, where nobody waits, lines come ever more rarely up to this
+UNWATCHED: Final = 10.0  # in a pipe or a log, where nobody waits: the first line, and each after twice the time
+RAREST: Final = 60.0  # up to this
 
 Say = Callable[[str], None]
 
@@ -19,14 +20,13 @@ Say = Callable[[str], None]
 class Watch:
     """Says what goes on through `say`, whenever nothing was `heard` for a while, until it is `over`.
 
-    `watched`: a person looks on, so that it begins soon and keeps on; else each line comes after twice the time of the one before.
+    In seconds: `first` until the first line, `every` until each other; None: each comes after twice the time of the one before.
     """
 
-    def __init__(self, what: str, say: Say, *, watched: bool, first: float, every: float) -> None:
+    def __init__(self, what: str, say: Say, *, first: float, every: float | None) -> None:
         self.what, self.say = what, say
         self._began = self._last = monotonic()
-        self._patience = first if watched else every
-        self._every, self._watched = every, watched
+        self._patience, self._every = first, every
         self._over = threading.Event()
         self.held = 0
         self._thread = threading.Thread(target=self._keep, name="silence", daemon=True)
@@ -50,7 +50,7 @@ class Watch:
                 continue
             self.say(f"{self.what}: {monotonic() - self._began:.0f} s")
             self.heard()
-            self._patience = self._every if self._watched else min(2 * self._patience, RAREST)
+            self._patience = min(2 * self._patience, RAREST) if self._every is None else self._every
 
 
 _watches: list[Watch] = []
@@ -71,7 +71,8 @@ def over() -> None:
 @contextmanager
 def watching(what: str, *, quiet: bool) -> Iterator[None]:
     """While the block, a command, works, say so where it prints nothing. `quiet`: never."""
-    watch = Watch(what, _to_standard_error, watched=sys.stderr.isatty(), first=FIRST, every=EVERY)
+    watched = sys.stderr.isatty()
+    watch = Watch(what, _to_standard_error, first=FIRST if watched else UNWATCHED, every=EVERY if watched else None)
     if quiet:
         yield
         return

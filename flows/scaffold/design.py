@@ -45,7 +45,10 @@ def fill_design(
         numbered.identity, numbered.nullable = False, False
         table.features.append(Feature("identity", (str(numbered.source),), {"why": refused}))
     if refused := refusal(as_shape(table, generated=False), target):
-        raise SpecError(f"{table.target} cannot be made in {target.url}: {refused}")
+        raise SpecError(
+            f"{table.target} cannot be made in {target.url}: {refused}",
+            fix="make it there by hand, and scaffold again.",
+        )
     _generate(table, dict(design.generated), shape, tongues, target, unlike)
     for name, sql in design.defaults:
         column, known = _drafted(table, name), shape.column(name)

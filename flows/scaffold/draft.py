@@ -251,7 +251,10 @@ def _block(tables: Sequence[DraftTable], error: SpecError) -> None:
         if table is not None and not table.blocked:
             table.blocked, blocked = str(problem), True
     if not blocked:
-        raise SpecError(f"No draft could be made that fits both schemas: {error}") from error
+        raise SpecError(
+            f"No draft could be made that fits both schemas: {error}",
+            fix="draft some tables, named by --table, and write the rest.",
+        ) from error
     for table in tables:
         for key in list(table.foreign_keys):
             if by_name[key.table].blocked:

@@ -112,7 +112,7 @@ def run_hook(spec: Spec, hook: Hook, shown: PlannedHook, told: Mapping[str, Any]
         said = spec.hidden(error.what if isinstance(error, Unanswered) else message_of(error)).rstrip(".")
         how = f" {said}." if isinstance(error, Unanswered) else f" failed: {said}."
         # the cause may hold what is hidden
-        raise HookFailed(f"The hook {name_of(shown)}{how}") from None
+        raise HookFailed(f"The hook {name_of(shown)}{how}", fix="mend what it calls, and run again.") from None
 
 
 def _run(spec: Spec, hook: Hook, told: Mapping[str, Any]) -> None:

@@ -117,7 +117,11 @@ class Composed:
             line = error.object[: error.start].count(b"\n") + 1
             raise SpecError("the file is not UTF-8 text.", fix="save it as UTF-8.", where=f"{path}:{line}") from error
         except OSError as error:
-            raise SpecError(f"cannot be read: {error.strerror}.", where=str(path)) from error
+            raise SpecError(
+                f"cannot be read: {error.strerror}.",
+                fix="give the path of a file that this user may read.",
+                where=str(path),
+            ) from error
         try:
             self._node, self._loader = _composed(text)
         except yaml.MarkedYAMLError as error:
@@ -128,7 +132,11 @@ class Composed:
             raise SpecError(what, fix=fix, where=f"{path}:{line}") from error
         except yaml.reader.ReaderError as error:
             line = text[: error.position].count("\n") + 1
-            raise SpecError(f"this is not valid YAML: {error.reason}.", where=f"{path}:{line}") from error
+            raise SpecError(
+                f"this is not valid YAML: {error.reason}.",
+                fix="take the letter away, or write it as an escape in quotes.",
+                where=f"{path}:{line}",
+            ) from error
 
     def has(self, key: str) -> bool:
         """Whether the file has a key at its top."""

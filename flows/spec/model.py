@@ -393,5 +393,7 @@ def load_spec(path: Path, environ: Mapping[str, str] | None = None, *, lined: bo
         files = [*python_files(spec.tables.values(), folder), *suite_files(document.data, folder)]
         spec._digest = digest_of(document, files)
     except OSError as error:
-        raise SpecError(f"{path}: {error.filename} cannot be read: {error.strerror}.") from error
+        raise SpecError(
+            f"{path}: {error.filename} cannot be read: {error.strerror}.", fix="give this user the right to read it."
+        ) from error
     return spec

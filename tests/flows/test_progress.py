@@ -123,7 +123,7 @@ def test_a_command_that_prints_nothing_says_that_it_works_until_its_outcome_come
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever goes on: what is said follows the words, the speaker, and stays away from questions and from the outcome."""
-    monkeypatch.setattr(silence, "EVERY", 0.001)
+    monkeypatch.setattr(silence, "UNWATCHED", 0.001)
     told: list[str] = []
 
     def waits(start: str) -> None:
@@ -158,7 +158,7 @@ def test_what_is_said_in_silence_is_on_standard_error_and_only_where_it_is_wante
     shop = Scenario.make(tmp_path, ("sqlite", "sqlite"), request)
     shop.source.execute("CREATE TABLE t (id integer PRIMARY KEY)", "INSERT INTO t VALUES (1)")
     shop.write({"t": {"from": "t"}})
-    monkeypatch.setattr(silence, "EVERY", 0.001)
+    monkeypatch.setattr(silence, "UNWATCHED", 0.001)
     for command in (("check", shop.path), ("plan", shop.path), ("verify", shop.path), ("drift", shop.path)):
         spoken = CliRunner().invoke(main, [str(each) for each in command])
         assert f"{command[0]}: at work: 0 s" in spoken.stderr, command

@@ -197,7 +197,9 @@ def test_a_plan_of_an_undo_is_applied_like_any_other(shop: Scenario) -> None:
 
 def test_versions_that_are_not_there_or_not_kept_are_named(shop: Scenario) -> None:
     three_versions(shop)
-    with pytest.raises(SpecError, match=r"shop has no version 9\. It has 1 to 3; `syncline history` lists them"):
+    with pytest.raises(
+        SpecError, match=r"shop has no version 9\. It has 1 to 3. Fix: name one of those that `syncline history` lists"
+    ):
         shop.undo(9)
     with pytest.raises(SpecError, match="Version 3 is the newest of shop: there is nothing after it"):
         shop.undo(3, to=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pickle
 import pkgutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import adapters
 import flows
 import transforms
-from transforms.vocabulary import Problem, SpecError, SynclineError
+from transforms.vocabulary import Problem, SpecError, SynclineError, TransientError
 
 
 def _every(of: type[SynclineError]) -> Iterator[type[SynclineError]]:
@@ -71,3 +73,27 @@ def test_one_problem_alone_is_the_error_itself() -> None:
     alone = SpecError.of([Problem("key is empty.", "name one.", "spec.yaml:6", "t")])
     assert (alone.what, alone.fix, alone.where) == ("key is empty.", "name one.", "spec.yaml:6")
     assert str(alone) == "spec.yaml:6: key is empty. Fix: name one."
+
+
+DEFECT = "defect: please report it"
+SAYS_ITSELF = ("refused", "unwritable", "_copied")  # texts that end with what would help
+
+
+def test_whatever_is_refused_says_what_to_do_about_it(classes: list[type[SynclineError]]) -> None:
+    """Each place that raises an error of ours gives a fix, unless it is our own mistake, or wraps an error that has one."""
+    ours = {each.__name__ for each in classes if not issubclass(each, TransientError)}  # whose fix is to run again
+    ours -= {"_Tried", "_Once", "_Circle"}  # which nobody sees
+    silent = []
+    for room in (adapters, flows, transforms):
+        for path in sorted(Path(next(iter(room.__path__))).rglob("*.py")):
+            source = path.read_text(encoding="utf-8")
+            for node in ast.walk(ast.parse(source)):
+                made = node.exc if isinstance(node, ast.Raise) else None
+                if not (isinstance(made, ast.Call) and isinstance(made.func, ast.Name) and made.func.id in ours):
+                    continue
+                text = ast.get_source_segment(source, made) or ""
+                fixed = any(each.arg in ("fix", None) for each in made.keywords) or "Fix:" in text or "meant(" in text
+                handed_on = not made.args or not isinstance(made.args[0], ast.JoinedStr | ast.Constant)
+                if not (fixed or handed_on or DEFECT in text or any(word in text for word in SAYS_ITSELF)):
+                    silent.append(f"{path.name}:{node.lineno}: {' '.join(text.split())}")
+    assert not silent, "\n".join(silent)

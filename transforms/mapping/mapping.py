@@ -279,7 +279,10 @@ def _call(rows: pa.Table, function: Function, column: str) -> pa.Array:
     try:
         answer = function.call(frame)
     except Exception as error:
-        raise DataError(f"Column {column}: {function.name} failed: {type(error).__name__}: {error}") from error
+        raise DataError(
+            f"Column {column}: {function.name} failed: {type(error).__name__}: {error}.",
+            fix="mend the function: it gets a DataFrame, and gives a Series.",
+        ) from error
     if not isinstance(answer, pd.Series) or len(answer) != rows.num_rows:
         got = f"a Series of {len(answer)}" if isinstance(answer, pd.Series) else f"a {type(answer).__name__}"
         raise DataError(

@@ -215,7 +215,10 @@ def _called(rule: Rule, cells: Cells) -> Decided:
     try:
         answer: Any = rule.function(*given)
     except Exception as error:
-        raise DataError(f"{where} failed: {type(error).__name__}: {error}.") from error
+        raise DataError(
+            f"{where} failed: {type(error).__name__}: {error}.",
+            fix="mend the function: it gets base, source and target, a Series each.",
+        ) from error
     if not isinstance(answer, pd.Series) or len(answer) != size:
         got = f"a Series of {len(answer)}" if isinstance(answer, pd.Series) else f"a {type(answer).__name__}"
         raise DataError(f"{where} gave {got} for {size} rows.", fix="return one value a row.")
