@@ -134,7 +134,12 @@ LONG = (
 
 ENGINE_NAMES = re.compile("sqlite|duckdb|parquet|postgresql|mysql|mariadb", re.IGNORECASE)
 ENGINES = ("sqlite", "duckdb", "postgresql", "mysql")
-FILES = ("parquet files", "arrow files")  # which are only read
+FILES = (
+    "parquet files",
+    "arrow files",
+    "csv files",
+    "jsonl files",
+)  # which are only read; JSON lines as CSV once they are staged
 # Adapters are held to their contract on each engine; what is above them is shown on some.
 EACH_ENGINE = TESTS / "adapters"
 
@@ -152,9 +157,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The contract holds targets too that are no databases."""
     if metafunc.definition.path.name.startswith("test_contract_"):
         named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
-        read = FILES if metafunc.definition.path.name == "test_contract_scan.py" else ()
-        for fixture in {"engine", "roomy"} & set(metafunc.fixturenames) - set(named):
-            held = [*ENGINES, "parquet", *(read if fixture == "roomy" else ())]
+        reads = metafunc.definition.path.name == "test_contract_scan.py"
+        for fixture in {"engine", "roomy", "reader"} & set(metafunc.fixturenames) - set(named):
+            files = FILES[:3] if fixture == "reader" else FILES if reads and fixture == "roomy" else ()
+            held = [*ENGINES, "parquet", *files]
             metafunc.definition.add_marker(pytest.mark.parametrize(fixture, held, indirect=True))
 
 
@@ -328,6 +334,22 @@ def target_url(database: Database) -> str:
 @pytest.fixture
 def adapter(database: Database) -> Iterator[Target]:
     opened = open_target(database.url, create=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=ENGINES)
+def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Target]:
+    """What is read: an empty database of each engine in turn, and folders of files."""
+    if request.param in FILES:
+        from filled_files import FilledFiles
+
+        (tmp_path / "files").mkdir()
+        yield cast(Target, FilledFiles(request.param.split()[0], tmp_path / "files"))
+        return
+    urls = {"postgresql": "postgres_url", "mysql": "mariadb_url"}
+    own = f"{request.param}:///{tmp_path}/target.db"
+    opened = open_target(request.getfixturevalue(urls[request.param]) if request.param in urls else own, create=True)
     yield opened
     opened.close()
 

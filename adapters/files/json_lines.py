@@ -46,7 +46,7 @@ class JsonLines(TextFiles):
         self.format = replace(format, encoding=format.encoding or self._encoding(first), header=())
         self.bad = frozenset(file.path for file in self._table.files if self._has_others(file))
         keys = [key for file in self._table.files for key in self._keys(file)]
-        self.names = list(dict.fromkeys(keys))
+        self.names = list(dict.fromkeys(keys)) or list(format.types)  # of a file without a line, what is declared
         if not self.names:
             raise DataError(f"{first.path} has no keys: it is empty.", fix="take the file away, or write its rows.")
         distinct_names([*self.names, *(key for key, _ in first.partitions)], first.path)

@@ -193,10 +193,10 @@ def test_windows_hold_every_row_exactly_once(roomy: Target, rows: list[Any], cut
             assert {i for i in range(len(rows)) if i not in whole} <= set(found[0])
 
 
-def test_split_windows_have_the_size_asked_for(adapter: Target) -> None:
-    shape, _ = simple(adapter, count=1000)
+def test_split_windows_have_the_size_asked_for(reader: Target) -> None:
+    shape, _ = simple(reader, count=1000)
     relation = Relation(shape.name)
-    with adapter.snapshot() as snapshot:
+    with reader.snapshot() as snapshot:
         cuts = snapshot.split(relation, ("id",), 100)
         assert cuts == [(i,) for i in range(101, 1001, 100)]
         assert snapshot.split(relation, ("id",), 400, KeyRange((201,), (901,))) == [(601,)]
@@ -205,10 +205,10 @@ def test_split_windows_have_the_size_asked_for(adapter: Target) -> None:
         assert all(isinstance(each, int) for cut in cuts for each in cut)
 
 
-def test_windows_are_cut_inside_column_ranges_only(adapter: Target) -> None:
-    shape, _ = simple(adapter, count=1000)
+def test_windows_are_cut_inside_column_ranges_only(reader: Target) -> None:
+    shape, _ = simple(reader, count=1000)
     relation = Relation(shape.name)
-    with adapter.snapshot() as snapshot:
+    with reader.snapshot() as snapshot:
         on_key, on_other = [ColumnRange("id", 101, 401)], [ColumnRange("n", 1010, 4010)]
         for ranges in (on_key, on_other, [*on_key, *on_other]):
             assert snapshot.split(relation, ("id",), 100, ranges=ranges) == [(201,), (301,)]
@@ -218,30 +218,30 @@ def test_windows_are_cut_inside_column_ranges_only(adapter: Target) -> None:
         assert snapshot.split(relation, ("id",), 1, ranges=[ColumnRange("id", 5000)]) == []
 
 
-def test_counts_estimates_and_the_highest_number(adapter: Target) -> None:
-    shape, _ = simple(adapter, count=500)
-    bare = make(adapter, a_shape("bare", [ID, col("n", pa.int64())]))
+def test_counts_estimates_and_the_highest_number(reader: Target) -> None:
+    shape, _ = simple(reader, count=500)
+    bare = make(reader, a_shape("bare", [ID, col("n", pa.int64())]))
     relation = Relation(shape.name)
-    with adapter.snapshot() as snapshot:
+    with reader.snapshot() as snapshot:
         assert isinstance(snapshot, Snapshot)
         assert snapshot.mark
         assert snapshot.count(relation) == 500
         assert snapshot.count(relation, [ColumnRange("id", 10, 20), ColumnRange("n", 150)]) == 5
         assert snapshot.count(Relation(shape.name, where="n > 4990"), [ColumnRange("name", "row")]) == 1
         assert snapshot.estimate(relation) > 0
-        assert snapshot.estimate(Relation(query=in_dialect(adapter, 'SELECT * FROM "simple"'))) > 0
+        assert snapshot.estimate(Relation(query=in_dialect(reader, 'SELECT * FROM "simple"'))) > 0
         assert snapshot.highest(relation, "n") == 5000
         assert snapshot.highest(Relation(bare.name), "id") is None
         assert snapshot.count(Relation(bare.name)) == 0
         assert list(snapshot.scan(Relation(bare.name), ["id"])) == []
 
 
-def test_a_scan_streams_batches_of_bounded_size(adapter: Target) -> None:
-    shape = make(adapter, a_shape("many", [ID, col("n", pa.int64())]))
-    count = 200_000
+def test_a_scan_streams_batches_of_bounded_size(reader: Target) -> None:
+    shape = make(reader, a_shape("many", [ID, col("n", pa.int64())]))
+    count = 100_000
     rows = pa.table({"id": range(count), "n": [None] * count}, schema=shape.schema())
-    load(adapter, shape, rows)
-    with adapter.snapshot() as snapshot:
+    load(reader, shape, rows)
+    with reader.snapshot() as snapshot:
         sizes = [batch.num_rows for batch in snapshot.scan(Relation(shape.name), ["n", "id"], key=("id",))]
     assert sum(sizes) == count
     assert 0 < min(sizes) <= max(sizes) <= 65_536
@@ -264,21 +264,21 @@ def test_a_snapshot_sees_one_state_while_others_write(adapter: Target, database:
     assert read(adapter, shape, ("id",))["id"].to_pylist() == [2, 3, 4]
 
 
-def test_the_mark_names_the_state_that_was_read(adapter: Target) -> None:
-    shape, rows = simple(adapter)
-    with adapter.snapshot() as snapshot:
+def test_the_mark_names_the_state_that_was_read(reader: Target) -> None:
+    shape, rows = simple(reader)
+    with reader.snapshot() as snapshot:
         before = snapshot.mark
-    adapter.apply(change(shape, deletes=rows.slice(0, 1)), shape, None)
-    with adapter.snapshot() as snapshot:
+    reader.apply(change(shape, deletes=rows.slice(0, 1)), shape, None)
+    with reader.snapshot() as snapshot:
         assert snapshot.mark != before
 
 
-def test_scans_of_one_snapshot_may_be_interleaved(adapter: Target) -> None:
-    shape = make(adapter, a_shape("many", [ID]))
+def test_scans_of_one_snapshot_may_be_interleaved(reader: Target) -> None:
+    shape = make(reader, a_shape("many", [ID]))
     count = 150_000
-    load(adapter, shape, pa.table({"id": range(count)}, schema=shape.schema()))
+    load(reader, shape, pa.table({"id": range(count)}, schema=shape.schema()))
     relation = Relation(shape.name)
-    with adapter.snapshot() as snapshot:
+    with reader.snapshot() as snapshot:
         up = snapshot.scan(relation, ["id"], key=("id",))
         first = next(up)
         halves = [
@@ -295,12 +295,12 @@ def test_scans_of_one_snapshot_may_be_interleaved(adapter: Target) -> None:
         assert sizes == [70_000, 80_000]
 
 
-def test_a_snapshot_serves_several_threads(adapter: Target) -> None:
-    shape = make(adapter, a_shape("many", [ID, col("t", pa.string())]))
+def test_a_snapshot_serves_several_threads(reader: Target) -> None:
+    shape = make(reader, a_shape("many", [ID, col("t", pa.string())]))
     count = 40_000
-    load(adapter, shape, pa.table({"id": range(count), "t": [f"t{i}" for i in range(count)]}, schema=shape.schema()))
+    load(reader, shape, pa.table({"id": range(count), "t": [f"t{i}" for i in range(count)]}, schema=shape.schema()))
     windows = [KeyRange((i,), (i + 5000,)) for i in range(0, count, 5000)]
-    with adapter.snapshot() as snapshot, ThreadPoolExecutor(4) as pool:
+    with reader.snapshot() as snapshot, ThreadPoolExecutor(4) as pool:
 
         def total(window: KeyRange) -> int:
             found = snapshot.scan(Relation(shape.name), ["id", "t"], key=("id",), within=window)
@@ -309,10 +309,10 @@ def test_a_snapshot_serves_several_threads(adapter: Target) -> None:
         assert sum(pool.map(total, windows)) == count * (count - 1) // 2
 
 
-def test_a_scan_left_early_leaves_the_snapshot_usable(adapter: Target) -> None:
-    shape = make(adapter, a_shape("many", [ID]))
-    load(adapter, shape, pa.table({"id": range(100_000)}, schema=shape.schema()))
-    with adapter.snapshot() as snapshot:
+def test_a_scan_left_early_leaves_the_snapshot_usable(reader: Target) -> None:
+    shape = make(reader, a_shape("many", [ID]))
+    load(reader, shape, pa.table({"id": range(100_000)}, schema=shape.schema()))
+    with reader.snapshot() as snapshot:
         for _ in range(3):
             batches = snapshot.scan(Relation(shape.name), ["id"], key=("id",))
             assert next(batches)["id"][0].as_py() == 0
@@ -320,18 +320,18 @@ def test_a_scan_left_early_leaves_the_snapshot_usable(adapter: Target) -> None:
         assert snapshot.count(Relation(shape.name)) == 100_000
 
 
-def test_a_snapshot_ends_over_a_scan_that_is_still_open(adapter: Target) -> None:
-    shape = make(adapter, a_shape("many", [ID]))
-    load(adapter, shape, pa.table({"id": range(100_000)}, schema=shape.schema()))
-    with adapter.snapshot() as snapshot:
+def test_a_snapshot_ends_over_a_scan_that_is_still_open(reader: Target) -> None:
+    shape = make(reader, a_shape("many", [ID]))
+    load(reader, shape, pa.table({"id": range(100_000)}, schema=shape.schema()))
+    with reader.snapshot() as snapshot:
         batches = snapshot.scan(Relation(shape.name), ["id"], key=("id",))
         next(batches)
     batches.close()  # type: ignore[attr-defined]
-    adapter.apply(change(shape, inserts=rows_of(shape, {"id": -1})), shape, None)
-    assert read(adapter, shape).num_rows == 100_001
+    reader.apply(change(shape, inserts=rows_of(shape, {"id": -1})), shape, None)
+    assert read(reader, shape).num_rows == 100_001
 
 
-def test_an_unknown_column_is_named(adapter: Target) -> None:
-    shape, _ = simple(adapter)
-    with adapter.snapshot() as snapshot, pytest.raises(SynclineError, match="nmae"):
+def test_an_unknown_column_is_named(reader: Target) -> None:
+    shape, _ = simple(reader)
+    with reader.snapshot() as snapshot, pytest.raises(SynclineError, match="nmae"):
         list(snapshot.scan(Relation(shape.name), ["id", "nmae"]))

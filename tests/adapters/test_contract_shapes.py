@@ -28,9 +28,9 @@ ODD_NAMES = [
 ]
 
 
-def test_a_missing_table_is_none(adapter: Target) -> None:
-    assert adapter.describe(TableName("nothing")) is None
-    assert adapter.tables() == []
+def test_a_missing_table_is_none(reader: Target) -> None:
+    assert reader.describe(TableName("nothing")) is None
+    assert reader.tables() == []
 
 
 @constrained
@@ -74,15 +74,15 @@ def test_identifiers_are_kept_exactly(adapter: Target) -> None:
     assert [each.name for each in adapter.tables()] == sorted(names)
 
 
-def test_a_query_is_described_and_read(adapter: Target) -> None:
-    simple(adapter)
-    query = in_dialect(adapter, "SELECT id AS a, name || ':%' AS \"two words\" FROM simple WHERE n > 10; -- the end")
-    shape = adapter.describe_query(query.replace("; --", " --"))
+def test_a_query_is_described_and_read(reader: Target) -> None:
+    simple(reader)
+    query = in_dialect(reader, "SELECT id AS a, name || ':%' AS \"two words\" FROM simple WHERE n > 10; -- the end")
+    shape = reader.describe_query(query.replace("; --", " --"))
     assert shape.names == ("a", "two words")
     assert [each.type for each in shape.columns] == [pa.int64(), pa.string()]
     assert (shape.primary_key, shape.uniques, shape.ordered) == ((), frozenset(), frozenset())
     relation = Relation(query=query.replace("; --", " --"), where="a < 3")
-    with adapter.snapshot() as snapshot:
+    with reader.snapshot() as snapshot:
         found = pa.Table.from_batches(list(snapshot.scan(relation, ["two words", "a"], key=("a",))))
         assert found.to_pylist() == [{"two words": "row 2:%", "a": 2}]
         assert snapshot.count(relation) == 1

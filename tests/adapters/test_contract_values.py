@@ -76,6 +76,21 @@ def test_values_of_every_type_arrive_as_they_left(
         assert rows["value"].cast(travel).to_pylist() == [*pa.array(values, travel).to_pylist(), None]
 
 
+@pytest.mark.parametrize("roomy", ["parquet files", "arrow files", "csv files", "jsonl files"], indirect=True)
+def test_files_are_read_in_the_values_that_were_written(roomy: Target) -> None:
+    texts = roomy.kind in ("csv", "jsonl")  # type: ignore[attr-defined]
+    held = [each for each in VALUES if not (texts and pa.types.is_binary(each[1]))]
+    shape = a_shape("all", [ID, *(col(name, travel, meaning) for name, travel, meaning, _ in held)])
+    written = pa.table([range(4), *([*values, None] for *_, values in held)], schema=shape.schema())
+    made = make(roomy, shape)
+    load(roomy, shape, written)
+    rows = read(roomy, made, ("id",))
+    for name, travel, meaning, _ in held:
+        assert rows[name].cast(travel).equals(written[name]), name
+        column = made.column(name)
+        assert column is not None and (column.meaning == meaning or not texts)
+
+
 @pytest.mark.parametrize(("name", "travel", "meaning", "values"), VALUES, ids=[each[0] for each in VALUES])
 def test_values_of_every_type_are_updated_and_deleted_under_their_precondition(
     roomy: Target, name: str, travel: pa.DataType, meaning: Meaning, values: list[Any]

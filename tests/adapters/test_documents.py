@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,18 @@ import pyarrow as pa
 import pytest
 
 from adapters.registry import open_target
-from transforms.vocabulary import Applied, ChangedMeanwhile, ChangeSet, Marker, RowRefused, TableName
+from transforms.vocabulary import (
+    Applied,
+    ChangedMeanwhile,
+    ChangeSet,
+    ColumnRange,
+    KeyRange,
+    Marker,
+    Relation,
+    RowRefused,
+    SynclineError,
+    TableName,
+)
 
 BEFORE = "# mine\na: 1 # one\nb: x\n"
 AFTER = "# mine\na: 2 # one\nb: x\n"
@@ -91,3 +103,43 @@ def test_rows_that_are_no_longer_as_planned_are_conflicts_and_what_no_document_h
     with pytest.raises(RowRefused, match=r"b would be"):
         applied(tmp_path, changes(rows(), rows(), rows(("b.c", "1", "int"))), None)
     assert app.read_text() == "a: 7\nb: x\n"
+
+
+@pytest.mark.parametrize("scheme", ["yaml", "json", "toml", "ini", "env"])
+def test_a_document_is_read_as_any_table(tmp_path: Path, scheme: str) -> None:
+    names = [f"k{number}" for number in range(300)] + ["K1", "_", "a"]
+    bare = {"ini": "{} = {}", "env": "{}={}", "toml": "{} = '{}'", "yaml": "{}: '{}'", "json": '"{}": "{}"'}[scheme]
+    body = ("," if scheme == "json" else "\n").join(bare.format(name, f"v{name}") for name in names)
+    path = tmp_path / f"app.{scheme}"
+    path.write_text(f"{{{body}}}" if scheme == "json" else body + "\n")
+    opened, app, key = open_target(f"{scheme}:///{path}"), TableName("app"), ("path",)
+    ordered = sorted(names)
+    with opened.snapshot() as snapshot:
+
+        def paths(**more: Any) -> list[str]:
+            found = snapshot.scan(Relation(app, where=more.pop("where", None)), ["path"], key=key, **more)
+            return [each for batch in found for each in batch["path"].to_pylist()]
+
+        cuts = snapshot.split(Relation(app), key, 100)
+        assert cuts == [(ordered[at],) for at in (100, 200, 300)] and paths() == ordered
+        ends = [None, *cuts, None]
+        windows = [KeyRange(low, high, low is None) for low, high in itertools.pairwise(ends)]
+        assert [name for window in windows for name in paths(within=window)] == ordered
+        assert paths(where="value = 'va'") == ["a"]
+        asked = pa.table({"path": ["k7", "nothing", "K1", "k1"]})
+        found = snapshot.scan(Relation(app), ["value"], keys=asked)
+        assert sorted(each for batch in found for each in batch["value"].to_pylist()) == ["vK1", "vk1", "vk7"]
+        assert snapshot.count(Relation(app), [ColumnRange("path", "k2", "k3")]) == sum(
+            "k2" <= each < "k3" for each in names
+        )
+        assert snapshot.count(Relation(query="SELECT value FROM app", where="value > 'vk'")) == 300
+        one, other = (snapshot.scan(Relation(app), ["path"], key=key) for _ in range(2))
+        assert next(one).equals(next(other))
+        with pytest.raises(SynclineError, match="nmae"):
+            list(snapshot.scan(Relation(app), ["nmae"]))
+        mark = snapshot.mark
+        path.write_text(path.read_text().replace("vk299", "other"))
+        assert paths() == ordered and paths(where="value = 'other'") == []  # what was read stays what it was
+    with opened.snapshot() as snapshot:
+        assert snapshot.mark != mark and snapshot.count(Relation(app, where="value = 'other'")) == 1
+    assert opened.describe(TableName("nothing")) is None and [each.name for each in opened.tables()] == ["app"]
