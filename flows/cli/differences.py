@@ -13,6 +13,7 @@ from flows.cli.row_formats import Format, write_csv, write_json, write_json_line
 from flows.history.log import TOGETHER, Change, change_object, changes_of, in_words_too
 from flows.plan.lookups.stands_for import parents_of
 from flows.plan.order.interim import whole_changes
+from flows.results.stands import in_words
 from transforms.vocabulary import ChangeSet, SideName
 
 _COLUMNS: Final = ("table", "op", "key", "column", "before", "after")
@@ -48,6 +49,25 @@ def rows_of(plan: Plan, limit: int | None = None) -> Iterator[Change]:
         return
     with parents:
         yield from in_words_too(islice(every, limit), parents)
+
+
+def words_of_samples(plan: Plan) -> dict[tuple[str, str], str]:
+    """What the keys of a plan's samples stand for, by table and key as samples have it; nothing where that is not known."""
+    parents = parents_of(plan)
+    found: dict[tuple[str, str], str] = {}
+    if parents is None:
+        return found
+    with parents:
+        for planned in plan.manifest.tables:
+            many = len((parents.spec.tables[planned.name].key if planned.name in parents.spec.tables else None) or ())
+            split = {
+                each.key: each.key.split(", ") for each in planned.samples
+            }  # one with a comma in it has more parts
+            told = {key: json.dumps(parts) for key, parts in split.items() if len(parts) == many}
+            for key, stands in zip(told, parents.stand_for(planned.name, list(told.values())), strict=True):
+                if stands:
+                    found[planned.name, key] = in_words(stands)
+    return found
 
 
 def _parts(changes: ChangeSet) -> Iterator[ChangeSet]:

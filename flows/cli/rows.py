@@ -50,6 +50,7 @@ class NamedRows:
     _count: int = 0
     _of_source: int = 0  # rows that JSON names apart
     _stack: ExitStack = field(default_factory=ExitStack)
+    _words: Mapping[tuple[str, str], str] = field(default_factory=dict)  # what keys of samples stand for
 
     @property
     def wanted(self) -> bool:
@@ -63,8 +64,10 @@ class NamedRows:
     def take(self, plan: Any, back: Any = None) -> None:
         """Write the rows of a plan, and those of the source's that lies beside it, into the file that was named, else into
         temporary ones."""
-        from flows.cli.differences import rows_of_both, write_rows
+        from flows.cli.differences import rows_of_both, words_of_samples, write_rows
 
+        if not self.rows and not self.as_json:
+            self._words = words_of_samples(plan)
         if not self.wanted and not self.as_json:
             return
         most = self.limit if self.wanted else SOME
@@ -98,7 +101,7 @@ class NamedRows:
                 self._show_json(outcome, also or {})
                 return
             if not self.alone:
-                show_report(outcome.report, samples=True, rows=self.wanted, every=shows_all())
+                show_report(outcome.report, samples=True, rows=self.wanted, every=shows_all(), words=self._words)
             if not self.wanted:
                 return
             if self.output is None:

@@ -131,6 +131,7 @@ def test_keys_are_listed_with_what_they_stand_for(shop: Scenario) -> None:
     fill(shop, [("p1", "1"), ("p2", "x")], [("p1", 1, "a"), ("p1", 2, "b"), ("p9", 1, "c")])
     planned = syncline("plan", spec, "--rows", status=2).output
     assert "+ line [1,1]  purchase_id → purchase(no=p1)" in planned
+    assert "+ line 1, 1  purchase_id → purchase(no=p1)" in syncline("plan", spec, status=2).output
     assert "+ purchase" in planned and "purchase(no=p1)" not in planned.split("+ line")[0]
     assert [each.get("stands_for") for each in told("plan", spec, status=2)["rows"]] == [None, of("p1"), of("p1")]
     syncline("run", spec, "--direct")

@@ -22,15 +22,24 @@ from flows.session.hooks import name_of
 from transforms.vocabulary import OPS, Counts, Sample
 
 _WIDTH = 60  # characters of a value in a sample
+Words = Mapping[tuple[str, str], str]
+"""What a key stands for, by the table and the key as a sample has it."""
 MOST_DETAILS = 10  # tables of which more is shown than counts
 
 
 def show_report(
-    report: Report, *, samples: bool, rows: bool = False, every: bool = False, out: Console | None = None
+    report: Report,
+    *,
+    samples: bool,
+    rows: bool = False,
+    every: bool = False,
+    out: Console | None = None,
+    words: Words | None = None,
 ) -> None:
     """Counts of each table, what is to be created, why rows were set aside, and a few changes, old beside new.
 
-    `rows`: all changes are shown elsewhere. `every`: tables without changes too, and the details of however many.
+    `words`: what keys of samples stand for. `rows`: all changes are shown elsewhere.
+    `every`: tables without changes too, and the details of however many.
     """
     out = out or console()
     show_counts(out, report, every=every)
@@ -48,7 +57,7 @@ def show_report(
         _show_schema(out, table, planned=samples, applied=report.applied)
         _show_reasons(out, report, table)
         if samples:
-            _show_both_sides(out, table, rows=rows)
+            _show_both_sides(out, table, words or {}, rows=rows)
         _show_overruled(out, table)
     if len(busy) > MOST_DETAILS and not every:
         out.print(
@@ -109,9 +118,9 @@ def _show_reasons(out: Console, report: Report, table: TableReport) -> None:
         out.print(f"  {count:>9,}  {reason}", markup=False)
 
 
-def _show_both_sides(out: Console, table: TableReport, *, rows: bool) -> None:
+def _show_both_sides(out: Console, table: TableReport, words: Words, *, rows: bool) -> None:
     """What changes in a table, and in that of the source where changes go both ways."""
-    _show_changes(out, table.name, table.counts, table.by_column, () if rows else table.samples)
+    _show_changes(out, table.name, table.counts, table.by_column, () if rows else table.samples, words)
     back = () if rows else table.back_samples
     if table.back is not None and (table.back_differing or back):
         out.print(f"\nin the source, {table.back_table}:", style="bold", markup=False)
@@ -156,6 +165,7 @@ def _show_changes(
     counts: Counts,
     differing: Sequence[ColumnDifference],
     samples: Sequence[Sample],
+    words: Words | None = None,
     *,
     apart: bool = True,
 ) -> None:
@@ -171,7 +181,7 @@ def _show_changes(
     if samples:
         if apart or differing:
             out.print()
-        _show_samples(out, name, samples)
+        _show_samples(out, name, samples, words or {})
         _say_more(out, counts, samples)
 
 
@@ -188,10 +198,10 @@ def _show_overruled(out: Console, table: TableReport) -> None:
         out.print(f"  … and {table.overruled - len(told):,} more rows.", markup=False, style="dim")
 
 
-def _show_samples(out: Console, name: str, samples: Sequence[Sample]) -> None:
+def _show_samples(out: Console, name: str, samples: Sequence[Sample], words: Words) -> None:
     for sample in samples:
         sign = {"insert": "+", "update": "~", "delete": "-"}[sample.op]
-        head = f"{sign} {name} {sample.key}"
+        head = "  ".join(filter(None, (f"{sign} {name} {sample.key}", visible(words.get((name, sample.key), "")))))
         out.print(Text(head, style=COLORS[sample.op]))
         out.print(Text("    " + _changes_text(sample)))
 
