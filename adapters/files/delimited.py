@@ -25,9 +25,10 @@ def rows(session: Session, table: Files, format: Format, folder: str) -> Rows:
     """Stage the files; see `declared` for what is not declared, and `stage`. Errors: DataError for a file that is torn so that
     its rows cannot be told apart, with the line, and for one with other columns than the first."""
     reading = Reading(session, table, folder)
-    names, known = reading.known(format)
-    reading.format = known
-    return stage(session, table, names, known, reading)
+    with reading.alike(format.quote):
+        names, known = reading.known(format)
+        reading.format = known
+        return stage(session, table, names, known, reading)
 
 
 def declared(session: Session, table: Files, format: Format, folder: str) -> tuple[list[str], Format]:

@@ -30,8 +30,9 @@ _WHY: Final = (
 def rows(session: Session, table: Files, format: Format, folder: str) -> Rows:
     """Stage the files. A key that a line does not have is null there. Lines that are no objects, or have a key twice, are torn."""
     lines = JsonLines(session, table, folder)
-    known = lines.known(format)
-    return stage(session, table, lines.names, known, lines)
+    with lines.alike(""):
+        known = lines.known(format)
+        return stage(session, table, lines.names, known, lines)
 
 
 class JsonLines(TextFiles):

@@ -53,6 +53,29 @@ def survey(opened: Any, starts: Numbers, end: bytes, empty: Callable[[pa.Table],
     return Survey(lines, before, counted)
 
 
+def odd_ending(opened: Any, quote: bytes) -> int | None:
+    """The first line, from 1, that ends otherwise than the first one does: with CRLF, LF or CR. None where all end alike.
+
+    In: what stands between two of `quote` is a value, where line breaks may be of any kind; empty where there are no quotes.
+    """
+    line, first, inside = 0, None, False
+    for data in _whole_lines(opened, b"\n"):
+        held = np.frombuffer(data, np.uint8)
+        quotes = np.cumsum(held == quote[0]) if quote else np.zeros(len(held), np.int64)
+        outside = (quotes + inside) % 2 == 0
+        feeds, returns = held == ord("\n"), held == _RETURN
+        before, behind = np.append(False, returns[:-1]), np.append(feeds[1:], False)
+        kinds = np.where(feeds, np.where(before, 1, 2), np.where(returns & ~behind, 3, 0))
+        ends = np.flatnonzero((kinds > 0) & outside)
+        if len(ends):
+            first = int(kinds[ends[0]]) if first is None else first
+            odd = ends[kinds[ends] != first]
+            if len(odd):
+                return line + int(np.count_nonzero(kinds[: odd[0]])) + 1
+        line, inside = line + int(np.count_nonzero(kinds)), bool(len(quotes) and (quotes[-1] + inside) % 2)
+    return None
+
+
 def ending(opened: Any) -> bytes:
     """What ends the lines of a file: a line feed, or a carriage return where there is none."""
     begins = opened.read(CHUNK_BYTES)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import codecs
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from adapters.duckdb.snapshot import Session
 from adapters.files.formats import Format
-from adapters.files.lines import chunks, ending
+from adapters.files.lines import chunks, ending, odd_ending
 from adapters.files.listing import File, Files
 from adapters.files.torn import Lines, Settling
-from transforms.vocabulary import DataError
+from transforms.vocabulary import DataError, SpecError, SynclineError
 
 LONGEST_ROW: Final = 32 * 1024 * 1024  # bytes
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -47,6 +49,24 @@ class TextFiles:
     def lines(self, file: File) -> Lines:
         """How lines of a file are counted."""
         raise NotImplementedError
+
+    @contextmanager
+    def alike(self, quote: str) -> Iterator[None]:
+        """DataError with the line where reading comes to nothing because lines of a file end in unlike ways."""
+        try:
+            yield
+        except SynclineError as error:
+            if isinstance(error, DataError | SpecError):
+                raise
+            for file in self._table.files:
+                with self._opened(file, self._path(file, self.format)) as opened:
+                    line = odd_ending(opened, quote.encode())
+                if line is not None:
+                    raise DataError(
+                        f"{file.path}, line {line}, ends otherwise than line 1 (CRLF, LF or CR): which breaks end a row is not clear.",
+                        fix="make all line ends alike, as dos2unix does.",
+                    ) from error
+            raise
 
     def _ending(self, file: File) -> str:
         with self._opened(file, self._path(file, self.format)) as opened:

@@ -110,6 +110,8 @@ def test_a_value_that_is_none_of_its_type_is_set_aside_with_file_and_line(tmp_pa
         (b'a,b\n\n1,2\n\n3\n"5\n5",x\n\n"', {}, ("line 9", "a quote that is not closed")),
         (b'a,b\n1,"\n' + b"2,xxxxxxxx\n" * 2_000 + b'3,"y"\n4,5\n', {}, ("line 2", "a quote that is not closed")),
         (b"a,caf\xe9\n1,2\n", {}, ("line 1", "encoding")),
+        (b'a,b\r\n1,"x\ny"\r\n3,4\n5,6\r\n', {}, ("line 4", "ends otherwise than line 1", "dos2unix")),
+        (b"a,b\n1,2\n\n3,4\r5,6\n", {}, ("line 4", "ends otherwise than line 1")),
         (b"a,b,A\n1,2,3\n", {}, ("line 1", "two columns called 'a' and 'A'")),
         (b"", {}, ("is empty",)),
     ],
