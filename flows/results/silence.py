@@ -28,6 +28,7 @@ class Watch:
         self._began = self._last = monotonic()
         self._patience, self._every = first, every
         self._over = threading.Event()
+        self._saying = threading.RLock()
         self.held = 0
         self._thread = threading.Thread(target=self._keep, name="silence", daemon=True)
 
@@ -39,8 +40,9 @@ class Watch:
         self._last = monotonic()
 
     def over(self) -> None:
-        """Say nothing more: the outcome is about to be shown."""
-        self._over.set()
+        """Say nothing more: the outcome is about to be shown. What is being said is said before this returns."""
+        with self._saying:
+            self._over.set()
 
     def _keep(self) -> None:
         while not self._over.wait(max(0.0, self._last + self._patience - monotonic())):
@@ -48,7 +50,10 @@ class Watch:
                 self.heard()
             if monotonic() - self._last < self._patience:
                 continue
-            self.say(f"{self.what}: {monotonic() - self._began:.0f} s")
+            with self._saying:
+                if self._over.is_set():
+                    return
+                self.say(f"{self.what}: {monotonic() - self._began:.0f} s")
             self.heard()
             self._patience = min(2 * self._patience, RAREST) if self._every is None else self._every
 

@@ -171,8 +171,10 @@ def test_a_window_that_fails_fails_the_run_and_the_others_are_in(api: Api, shop:
     assert tried == [2]  # what is wrong stays wrong: no second try
     tasks = tasks_of(api, state, 2 * WINDOWS)
     assert [name for name, task in tasks.items() if task["state_type"] == "FAILED"] == ["write item, window 2"]
-    logs = eventually(lambda: logs_of(api, state), lambda found: "Finished" in found)
-    assert "row 23 is refused" in logs
+    logs = eventually(
+        lambda: logs_of(api, state),
+        lambda found: "row 23 is refused" in found.splitlines() and "Finished in state Failed('1/4" in found,
+    )
     assert "Traceback" not in logs and "exception" not in logs
 
 

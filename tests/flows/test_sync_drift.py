@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +79,21 @@ def test_a_poll_notices_that_columns_came_too(
     followed(shop)
     shop.source.execute("INSERT INTO a VALUES (3)")
     more = "ALTER TABLE a ADD COLUMN more int DEFAULT 7"
-    outcome, _ = sync(Asked(shop.path, seconds=1), Then(lambda: shop.source.execute(more)))
+    asked = Asked(shop.path, seconds=60, stop=threading.Event())
+
+    def has_it() -> bool:
+        return [(row[0], row[2:]) for row in shop.target.rows("b")] == [(1, (7,)), (2, (7,)), (3, (7,))]
+
+    def stops_then() -> None:
+        until = time.monotonic() + 60
+        while not has_it() and time.monotonic() < until:
+            time.sleep(0.1)
+        asked.stop.set()
+
+    threading.Thread(target=stops_then, daemon=True).start()
+    outcome, _ = sync(asked, Then(lambda: shop.source.execute(more)))
     assert outcome is None
-    assert [(row[0], row[2]) for row in shop.target.rows("b")] == [(1, 7), (2, 7), (3, 7)]
+    assert has_it()
     shop.source.execute("ALTER TABLE a ADD COLUMN most int DEFAULT 8")
     followed(shop)
     assert {row[3] for row in shop.target.rows("b")} == {8}
