@@ -10,7 +10,7 @@ from adapters.protocol import Source
 from flows.bind.every import with_every
 from flows.bind.spelling import Columns, with_tables
 from flows.spec.model import Spec
-from transforms.vocabulary import Notice, Relation, TableShape
+from transforms.vocabulary import ConnectionFailed, Notice, Relation, SideName, SynclineError, TableName, TableShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,14 @@ class Shapes:
 
 def look(spec: Spec, source: Source, target: Source, known: Collection[str] = ()) -> Shapes:
     """Describe the tables and queries of both sides; no row is read. `known`: see `with_every`. Errors: SpecError for names that may be
-    those of two."""
+    those of two; ConnectionFailed, which says of which side and where that stands in the spec."""
+    try:
+        return _look(spec, source, target, known)
+    except ConnectionFailed as error:
+        raise _of_side(spec, error, source) from error
+
+
+def _look(spec: Spec, source: Source, target: Source, known: Collection[str]) -> Shapes:
     spec, notices = with_every(spec, source, target, known)
     spec = with_tables(spec, source, target)
     with pool(2) as threads:  # both servers look at their tables at the same time
@@ -37,6 +44,18 @@ def look(spec: Spec, source: Source, target: Source, known: Collection[str] = ()
         targets = {name: target.describe(spec.target_table(name)) for name in spec.tables}
         sources = origins.result()
     return Shapes(Columns(spec, sources, targets, source, target).spelled(), sources, targets, notices)
+
+
+def _of_side(spec: Spec, error: ConnectionFailed, source: Source) -> ConnectionFailed:
+    """The error with its side, which is the source where that cannot be reached once more."""
+    side: SideName = "target"
+    try:
+        source.describe(TableName("syncline_marker"))
+    except ConnectionFailed:
+        side = "source"
+    except SynclineError:
+        pass
+    return type(error)(f"The {side}: {error.what}", fix=error.fix, where=error.where or spec.where(side, "url"))
 
 
 def look_again(seen: Shapes, source: Source, target: Source) -> Shapes:

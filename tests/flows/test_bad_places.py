@@ -21,7 +21,7 @@ from flows.cli.main import main
 def test_an_unreachable_server(small: Scenario, side: str) -> None:
     url = "postgresql://me:hunter2@127.0.0.1:1/nowhere"
     small.write({"t": T}, **{side: {"url": url}})
-    message = refused(small, "127.0.0.1", "Fix:")
+    message = refused(small, "127.0.0.1", "Fix:", f"The {side}: Cannot connect", f"{small.path.name}:")
     assert "hunter2" not in message
 
 
@@ -34,7 +34,7 @@ def test_a_database_that_is_not_there(small: Scenario, url: str) -> None:
 @pytest.mark.parametrize("engine", ["sqlite", "duckdb"])
 def test_a_source_that_is_not_there_is_not_made(small: Scenario, engine: str) -> None:
     small.write({"t": T}, source={"url": f"{engine}:///nothing.db"})
-    refused(small, "nothing.db", "Fix:")
+    refused(small, "nothing.db", "The source: ", "Fix:")
     assert not (small.folder / "nothing.db").exists()
 
 
