@@ -18,7 +18,7 @@ from flows.check.cursors import costs
 from flows.check.differing import with_differing
 from flows.check.finding_collector import About, Gathered, Gathering, readers, source_of
 from flows.check.findings import LEVELS, Assessment, ColumnLine, Finding, Level, Sample, TableAssessment
-from flows.check.fixes import Place, facts, remedy
+from flows.check.fixes import Place, facts, fixes_of_rows, remedy
 from flows.check.following import with_following
 from flows.check.tree_indexes import without_index
 from flows.check.unmapped import unmapped_columns, unread_tables
@@ -338,7 +338,7 @@ def _fix(spec: Spec, bound: BoundTable, about: About, gathered: Gathered) -> str
     mapping, table = bound.sources[place].mapping, spec.tables[bound.name].parts[place]
     column = next((each for each in mapping.columns if each.shape.name in about.columns), None)
     if column is None or (len(about.columns) > 1 and about.reason.code != "null_key"):
-        return "mend the source rows, or leave them out with `where:`"
+        return fixes_of_rows(about.reason)
     wanted = (table.columns or {}).get(column.shape.name) or Column.model_validate(column.shape.name)
     return remedy(
         about.reason, Place(column, wanted, gathered.evidence, bool(bound.ddl), column.shape.name in bound.key)

@@ -19,6 +19,7 @@ from transforms.mapping.column_mapping import ColumnMapping, Constant, Expressio
 from transforms.mapping.samples import Evidence
 from transforms.vocabulary import ColumnShape, Reason
 from transforms.vocabulary.reasons import Code
+from transforms.vocabulary.what_to_do import AGAINST
 
 _LISTED = 8  # values in a fix
 _FORMS = (
@@ -85,6 +86,13 @@ def remedy(reason: Reason, place: Place) -> str:
         return _text(place)
     worded = _REMEDIES.get(reason.code)
     return worded(place) if worded else f"mend {place.source}, or leave these rows out with `where:`"
+
+
+def fixes_of_rows(reason: Reason) -> str:
+    """What to change about rows of which no single column is at fault."""
+    if reason.code == "torn_row":
+        return AGAINST["torn_row"]
+    return "mend the source rows, or leave them out with `where:`"
 
 
 def facts(reason: Reason, evidence: Evidence) -> dict[str, Any]:
@@ -282,12 +290,6 @@ def _unread(place: Place) -> str:
     return f"mend {place.source}, or read it with a query that converts it: `from: {{query: …}}`"
 
 
-def _torn(place: Place) -> str:
-    return (
-        "mend the line in the file: quote values that hold delimiters, quotes or line breaks, or declare its `encoding`"
-    )
-
-
 def _zero_date(place: Place) -> str:
     return "say what they become: `zero_date: null`, or a date"
 
@@ -343,7 +345,6 @@ _REMEDIES: Final[Mapping[Code, Callable[[Place], str]]] = {
     "no_date": _zero_date,
     "too_many_digits": _digits,
     "wrong_type": _unread,
-    "torn_row": _torn,
     "undecodable": _unread,
     "beyond_timestamps": _unread,
 }

@@ -22,9 +22,11 @@ from scenario import Scenario, counts, quarantine
 
 from adapters.protocol import Source
 from adapters.registry import open_feed, open_source, ways
+from flows.check.assess import assess
 from flows.cli.main import main
 from flows.commands import Status
 from flows.scaffold.draft import Asked, scaffold
+from flows.spec.model import load_spec
 from transforms.vocabulary import (
     INVALID,
     DataError,
@@ -252,6 +254,9 @@ def test_nothing_is_deleted_as_long_as_keys_of_rows_cannot_be_read(
         found = [each[2] for each in quarantine(small)]
         assert any(each.startswith(set_aside) for each in found) and any("line 5 of" in each for each in found), found
         there = "NOT coalesce(gone, false)" if soft else "true"
+        if not kept and "column" not in set_aside:
+            checked = assess(load_spec(small.path), datetime.now(UTC))
+            assert "mend the line in the file" in str(checked.as_dict()) and checked.status == 0
         rows = small.target.ask(f"SELECT id, n FROM t WHERE {there} ORDER BY id")
         assert rows == ([(2, 2), (3, 30)] if kept else [(1, 1), (2, 2), (3, 30)])
     file.write_text("id,n\n3,3\n")
