@@ -79,6 +79,7 @@ def odd_ending(opened: Any, quote: bytes) -> int | None:
 def ending(opened: Any) -> bytes:
     """What ends the lines of a file: a line feed, or a carriage return where there is none."""
     begins = opened.read(CHUNK_BYTES)
+    begins += opened.read(1) if begins.endswith(b"\r") else b""
     return b"\r" if b"\r" in begins and b"\n" not in begins else b"\n"
 
 
