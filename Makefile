@@ -5,10 +5,10 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo shop sync config test lint docs bench format lock clean
+.PHONY: help env demo shop sync config test lint docs pictures bench format lock clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 env: .venv/.ready  ## make .venv with every extra and the tools
 
@@ -47,6 +47,9 @@ lint: env  ## formatting, linting, types and the contracts of the three rooms
 
 docs: env  ## build docs/ as a site into site/
 	$(BIN)/zensical build --strict
+
+pictures: env  ## take the pictures of Prefect's UI in docs/ again (wants chromium; pngquant makes them small)
+	@$(BIN)/python -m examples.prefect.pictures
 
 bench: env  ## measure against the physical limits and print ratios
 	$(BIN)/python -m benchmarks.run_all

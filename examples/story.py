@@ -127,7 +127,7 @@ def quiet_prefect(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving_prefect(home: Path) -> Iterator[Callable[[], str]]:
+def serving_prefect(home: Path, *, ui: bool = False) -> Iterator[Callable[[], str]]:
     """A Prefect server on a free port, as a user would leave one running, until the end of the block.
 
     It starts beside what the block does first: the function that is yielded waits until it answers, and returns the
@@ -148,11 +148,15 @@ def serving_prefect(home: Path) -> Iterator[Callable[[], str]]:
         "127.0.0.1",
         "--port",
         str(port),
-        "--no-ui",
+        *([] if ui else ["--no-ui"]),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **quiet_prefect(home)}, stdout=output, stderr=subprocess.STDOUT
+            command,
+            cwd=ROOT,
+            env={**os.environ, **quiet_prefect(home), "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     try:
         yield lambda: _answering(f"http://127.0.0.1:{port}/api", process, log)

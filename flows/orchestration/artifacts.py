@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
+from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
@@ -164,7 +165,7 @@ def show_report(spec: Spec, outcome: Outcome, said: str) -> None:
     """
     report, key = outcome.report, artifact_key(outcome.report.migration)
     try:
-        page = Page(outcome, said, set_aside(spec, report), spec.state.reports, str(spec.path))
+        page = Page(outcome, said, set_aside(spec, report), spec.state.reports, named(spec))
         create_markdown_artifact(markdown=str(page), key=f"{key}-report", description=ABOUT_REPORT)
         if report.checkpoints:
             about = "\n".join(f"- {in_markdown(str(each))}" for each in report.checkpoints)
@@ -175,6 +176,12 @@ def show_report(spec: Spec, outcome: Outcome, said: str) -> None:
             create_table_artifact(table=open_lines(unsettled), key=f"{key}-open", description=ABOUT_OPEN)
     except Exception as error:
         log.warning("The report could not be shown in Prefect: %s", error)
+
+
+def named(spec: Spec) -> str:
+    """The spec's file as commands name it: from the folder that the flow runs in, where it lies below that."""
+    path = spec.path.absolute()
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else spec.path)
 
 
 def show_end(name: str, page: Ended) -> None:

@@ -49,46 +49,43 @@ class Page:
     def __str__(self) -> str:
         report = self.outcome.report
         about = f"Run `{report.run_id}` of {as_code(report.migration, cell=False)}, {report.seconds:,.1f} s."
-        lines = [f"**{in_markdown(self.said)}**", "", " ".join([about, *self._plan()])]
+        lines = [f"**{in_markdown(self.said)}**", "", about]
         lines += ["", "### What to do next", "", *(f"- {step}" for step in next_steps(self.outcome, self.spec))]
-        lines += [f"- {_report_at(Path(report.page), self.reports)}"] if report.page else []
-        lines += _section("Warnings", [f"- {in_markdown(text)}" for text in report.warning_texts])
+        lines += [f"- {_report_at(Path(report.page).parent.name, self.reports, self.spec)}"] if report.page else []
         lines += _section("Conflicts", _conflicts(report))
-        lines += _section("Quarantine", _quarantine(self.aside))
         lines += _section("Checks that failed", _failed_checks(report))
+        lines += _section("Quarantine", _quarantine(self.aside))
         lines += _section("Rows", _counts(report))
+        lines += _section("Warnings", [f"- {in_markdown(text)}" for text in report.warning_texts])
         lines += _section("Tables", _details(report))
         return "\n".join(lines)
-
-    def _plan(self) -> Iterator[str]:
-        if self.outcome.report.plan and not self.outcome.report.applied:
-            yield f"Plan: {as_code(self.outcome.report.plan, cell=False)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
     """The page of a run that failed, was stopped or was cancelled. `next`: what to do, in a sentence; `progress`: how far it was, in
-    Markdown; `report`: the page that it left in the store."""
+    Markdown; `report`: the run whose page is in the store."""
 
     said: str
     next: str
     progress: str = ""
-    report: Path | None = None
+    report: str | None = None
     reports: str | None = None
+    spec: str = "SPEC"
 
     def __str__(self) -> str:
         lines = [f"**{in_markdown(self.said)}**", "", "### What to do next", ""]
         lines += [f"- {in_markdown(self.next)}"] if self.next else []
-        lines += [f"- {_report_at(self.report, self.reports)}"] if self.report is not None else []
+        lines += [f"- {_report_at(self.report, self.reports, self.spec)}"] if self.report is not None else []
         lines += _section("How far it was", [self.progress] if self.progress else [])
         return "\n".join(lines)
 
 
-def _report_at(page: Path, reports: str | None) -> str:
-    page = page.absolute()
+def _report_at(run_id: str, reports: str | None, spec: str) -> str:
+    """Where the whole report is. A path of the machine that ran would be of no use in a browser, and too long for a page."""
     if reports:
-        return f"[The whole report]({link(reports, page.parent.name)})"
-    return f"The whole report, on the machine that ran: {as_code(page.as_uri(), cell=False)}"
+        return f"[The whole report]({link(reports, run_id)})"
+    return f"The whole report is `{run_id}` in {as_code(f'syncline serve {spec}', cell=False)}, where the store can be reached."
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from prefect.exceptions import CancelledRun, CrashedRun, FailedRun
 from prefect.runtime import flow_run
 
 from adapters import interrupts
-from flows.orchestration.artifacts import RunMeter, show_end
+from flows.orchestration.artifacts import RunMeter, named, show_end
 from flows.orchestration.page import Ended
 from flows.session.stores import store_of
 from flows.spec.model import Spec
@@ -51,19 +50,20 @@ class Far:
     def show(self, said: str, next_: str) -> None:
         """Publish the page of the end."""
         progress = self.meter.markdown() if self.meter is not None and self.meter.parts else ""
-        reports = self.spec.state.reports if self.spec is not None else None
-        show_end(
-            self.spec.name if self.spec is not None else self.name, Ended(said, next_, progress, self._report, reports)
-        )
+        if self.spec is None:
+            show_end(self.name, Ended(said, next_, progress))
+            return
+        served = Ended(said, next_, progress, self._report, self.spec.state.reports, named(self.spec))
+        show_end(self.spec.name, served)
 
     @property
-    def _report(self) -> Path | None:
-        """The page that the run has left in the store; of a backfill, that of the step that it was at."""
+    def _report(self) -> str | None:
+        """The run whose page is in the store; of a backfill, the step that it was at."""
         if self.spec is None or self.run_id is None:
             return None
         folder = store_of(self.spec).evidence_folder(self.run_id)
         found = [*folder.glob("report.html"), *folder.parent.glob(f"{folder.name}-*/report.html")]
-        return max(found, default=None)
+        return max(found).parent.name if found else None
 
 
 def cancelling() -> bool:

@@ -100,7 +100,7 @@ def test_a_run_shows_its_progress_its_counts_and_its_report(api: Api, shop: Shop
     page = shown["corner-shop-report"]["data"]
     assert page.startswith("**Version 1: 40 inserted") and "### What to do next" in page
     assert "| table | insert | source rows |\n| --- | ---: | ---: |\n| item | 40 | 40 |" in page
-    assert f"`syncline undo {shop.spec} 1` takes the version back." in page
+    assert f"To take version 1 back: `syncline undo {shop.spec} 1`" in page
     assert "n17" not in str(shown)  # keys are shown, values are not
 
 

@@ -61,13 +61,13 @@ def test_a_run_above_its_limit_shows_the_rows_that_nobody_else_has(bad: Shop) ->
     assert "`[0]`, `[1]`, `[2]` and 2 more" in page and "Nothing was written. Mend" in page
 
 
-def test_the_page_leads_to_the_report_where_one_is_served_and_names_the_file_elsewhere(shop: Shop) -> None:
+def test_the_page_leads_to_the_report_where_one_is_served_and_says_how_to_serve_it_elsewhere(shop: Shop) -> None:
     outcome = commands.run(request_of(shop))
     run = outcome.report.run_id
     assert f"[The whole report](http://127.0.0.1:8400/{run}/report.html)" in page_of(
         shop, outcome, "http://127.0.0.1:8400/"
     )
-    assert Path(str(outcome.report.page)).as_uri() in page_of(shop, outcome)
+    assert f"The whole report is `{run}` in `syncline serve {shop.spec}`" in page_of(shop, outcome)
 
 
 def test_the_page_shows_rows_that_changed_after_planning_with_their_keys(shop: Shop, monkeypatch: Patch) -> None:
