@@ -172,12 +172,19 @@ def pytest_report_header() -> str | None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long files first; else the order stays. Of the whole suite, tests of many engines run on half of them."""
+    items[:] = [item for item in items if not _has_no_such(item)]
     place = {name: number for number, name in enumerate(LONG)}
     items.sort(key=lambda item: place.get(str(item.path.relative_to(TESTS)), len(LONG)))
     if os.environ.get("SYNCLINE_ENGINES") == "some":
         spared = _spared(items)
         config.hook.pytest_deselected(items=[item for item in items if item in spared])
         items[:] = [item for item in items if item not in spared]
+
+
+def _has_no_such(item: pytest.Item) -> bool:
+    """A test of binaries, of files that have texts alone."""
+    params = getattr(item, "callspec", None)
+    return params is not None and params.params.get("kind") == "bytes" and params.params.get("roomy") in FILES[2:]
 
 
 def _spared(items: list[pytest.Item]) -> set[pytest.Item]:
