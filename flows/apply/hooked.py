@@ -15,6 +15,7 @@ from adapters.store.manifest import PlannedHook
 from adapters.store.plans import Plan
 from flows.apply.load import Loading, Writing
 from flows.results.outcome import Outcome, Status
+from flows.results.shares import DONE_TO
 from flows.results.tables import Report
 from flows.session.hooks import HookFailed, fitting, hooks_of, listed, name_of, planned, run_hook
 from flows.session.meter import Meter
@@ -169,7 +170,7 @@ class Hooked:
         return Outcome(report, status, " ".join(each for each in said if each))
 
 
-_DONE: Final = {"insert": "inserted", "update": "updated", "delete": "deleted", "quarantined": "in quarantine"}
+_DONE: Final = {**DONE_TO, "quarantined": "in quarantine"}
 
 
 def _notices(failed: list[HookFailed]) -> list[Notice]:

@@ -14,6 +14,7 @@ from adapters.store.plan_files import FileEntry
 from adapters.store.plans import Plan, plain
 from flows.evidence.record import evidence, evident
 from flows.plan.order.stages import WRITES
+from flows.results.shares import DONE_TO
 from flows.results.tables import Report, report_of
 from flows.session.session import Session, connect
 from flows.session.stores import ledger_of, store_of
@@ -33,8 +34,8 @@ class Inside:
     delete: int
 
     def __str__(self) -> str:
-        counts = (self.insert, "inserted"), (self.update, "updated"), (self.delete, "deleted")
-        rows = ", ".join(f"{rows:,} {what}" for rows, what in counts if rows) or "no rows"
+        counts = ((getattr(self, op), done) for op, done in DONE_TO.items())
+        rows = ", ".join(f"{rows:,} {done}" for rows, done in counts if rows) or "no rows"
         return f"{self.table} {self.windows:,} of {self.planned:,} windows ({rows})"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 from adapters.plain_files import Dated
@@ -23,7 +24,7 @@ _WHOLE: Final = ("run", "verify", "apply")
 def with_differing(found: Assessment, session: Session, trees: Trees | None) -> Assessment:
     """What was found, and whether a client or target differs; as it is for other specs, and for a part of the rows."""
     counts = {each.name: each.counts for each in found.tables if each.counts is not None}
-    if "@" not in session.spec.name or trees is not None or not counts:
+    if session.spec.member is None or trees is not None or not counts:
         return found
     return replace(found, differing=_differing(session, counts))
 
@@ -42,9 +43,7 @@ def _differing(session: Session, counts: Mapping[str, Counts]) -> Differing:
 
 def _equal(store: Store, migration: str, tables: set[str]) -> tuple[datetime | None, str | None]:
     """When both sides were equal last in these tables, and what knows that."""
-    for number, run_id in enumerate(store.evidence_runs(migration)):
-        if number == _MOST:
-            break
+    for run_id in islice(store.evidence_runs(migration), _MOST):
         try:
             told = store.evidence(migration, run_id)
         except PlanError:

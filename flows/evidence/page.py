@@ -16,14 +16,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from flows.results import overruled
 from flows.results.conflicts import KINDS as KINDS_OF_OPEN
 from flows.results.conflicts import beside_of
-from flows.results.shares import percent
+from flows.results.shares import DONE_TO, percent
 
 Told = Mapping[str, Any]
 Row = TypeVar("Row")
 
 KINDS: Final = ("insert", "update", "delete", "unchanged", "quarantined")
 CHANGES: Final = KINDS[:3]  # all that an undo has
-DONE_TO: Final = {"insert": "inserted", "update": "updated", "delete": "deleted"}
 MEASURES: Final = ("values", "nulls", "total", "least", "most", "odd")
 SIDES: Final = {"source": "Source", "kept": "Kept besides", "target": "Target"}
 STOPPED: Final = ("bad", "Stopped: quarantine is above its limit")

@@ -19,7 +19,7 @@ from flows.proof.checkpoints import some_keys
 from flows.results import cursors
 from flows.results.conflicts import Met, open_columns, values
 from flows.results.outcome import Outcome
-from flows.results.shares import counted
+from flows.results.shares import DONE_TO, counted
 from flows.results.tables import Report, TableReport
 from flows.results.visible import as_code, in_markdown
 from transforms.vocabulary import OPS, Counts
@@ -229,9 +229,7 @@ def _of_table(told: TableReport, report: Report) -> Iterator[str]:
 def _both_ways(told: TableReport, *, applied: bool) -> Iterator[str]:
     """What happens to the source's rows of a table, and what became of edits of both sides."""
     assert told.back is not None
-    done = (
-        {"insert": "inserted", "update": "updated", "delete": "deleted"} if applied else {op: f"to {op}" for op in OPS}
-    )
+    done = DONE_TO if applied else {op: f"to {op}" for op in OPS}
     yield f"in the source: {', '.join(f'{getattr(told.back, op):,} {done[op]}' for op in OPS)}"
     if told.merged:
         yield f"{told.merged:,} with edits of both sides"

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
+DONE_TO: Final[Mapping[str, str]] = {"insert": "inserted", "update": "updated", "delete": "deleted"}
+"""What became of rows, by what was to be done to them."""
+
 
 def counted(number: int, noun: str) -> str:
     """1 row, 2 rows."""

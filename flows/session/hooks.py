@@ -66,7 +66,7 @@ def _what(spec: Spec, hook: Hook) -> str:
         return shown_address(spec.hidden(hook.url.get_secret_value()))
     if hook.command is not None:
         return hook.command[0] if hook.shell else shlex.join(hook.command)
-    return "; ".join(hook.source or hook.target or [str(hook.block)])
+    return "; ".join(hook.sql or [str(hook.block)])
 
 
 def title(shown: PlannedHook) -> str:
@@ -86,12 +86,11 @@ def fitting(spec: Spec) -> None:
     """Errors: SpecError where hooks have SQL for a side that takes none."""
     found: list[Problem] = []
     for table, when, number, hook in _every(spec):
-        if hook.way in SIDES:
+        if hook.side is not None:
             at = ("tables", table, when, number) if table is not None else (when, number)
-            engine = spec.endpoint("source" if hook.way == "source" else "target").url
-            with closing(open_source(resolve_url(engine))) as side:
+            with closing(open_source(resolve_url(spec.endpoint(hook.side).url))) as side:
                 if not isinstance(side, Scripted):
-                    what = f"a hook has SQL for the {hook.way}, and {side.engine} takes none."
+                    what = f"a hook has SQL for the {hook.side}, and {side.engine} takes none."
                     found.append(Problem(what, "make it a `command:`.", spec.where(*at), table))
     if found:
         raise SpecError.of(found)
@@ -126,12 +125,11 @@ def _run(spec: Spec, hook: Hook, told: Mapping[str, Any]) -> None:
         from flows.session.blocks import tell
 
         tell(hook.block, told)
-    else:
-        name = "source" if hook.source is not None else "target"
-        end = spec.endpoint("source" if hook.source is not None else "target")
-        with closing(open_target(resolve_url(end.url), time_zone=end.time_zone, create=name == "target")) as side:
+    elif hook.side is not None:
+        end = spec.endpoint(hook.side)
+        with closing(open_target(resolve_url(end.url), time_zone=end.time_zone, create=hook.side == "target")) as side:
             assert isinstance(side, Scripted), "looked at before anything began"
-            side.run_script([_filled(side, statement, body) for statement in hook.source or hook.target or ()])
+            side.run_script([_filled(side, statement, body) for statement in hook.sql])
 
 
 def _filled(side: Target, statement: str, body: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from adapters import interrupts
+from flows.spec.members import family
 from flows.spec.model import Spec
 
 SPARE_SECONDS: Final = 0.1  # how much of what nobody took is kept for later
@@ -50,7 +51,7 @@ def pace_of(spec: Spec) -> Pace:
     if spec.throttle is None:
         return Pace()
     apart = spec.workers if spec.defaults.runner.kind == "dask" else 1
-    return _shared(spec.folder, spec.name.partition("@")[0], spec.throttle.rows_per_second / apart)
+    return _shared(spec.folder, family(spec.name), spec.throttle.rows_per_second / apart)
 
 
 @cache

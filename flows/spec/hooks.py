@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from flows.spec.columns import Strict
 from flows.spec.conflict import Span
 from flows.spec.problems import Invalid, meant
+from transforms.vocabulary import SIDES, SideName
 
 End = Literal["done", "changes", "checkpoint", "quarantine", "conflicts", "failed"]
 ENDS = get_args(End)
@@ -119,6 +120,16 @@ class Hook(Strict):
     def way(self) -> str:
         """Which of WAYS it goes."""
         return next(way for way in WAYS if getattr(self, way) is not None)
+
+    @property
+    def side(self) -> SideName | None:
+        """The side that its SQL is for; None where it has none."""
+        return next((side for side in SIDES if side == self.way), None)
+
+    @property
+    def sql(self) -> list[str]:
+        """The statements that it runs on its side."""
+        return self.source or self.target or []
 
     def wanted(self, end: str) -> bool:
         """Whether it runs after such an end."""
